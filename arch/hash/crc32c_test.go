@@ -17,10 +17,14 @@ func crcBitwise(p []byte) uint32 {
 }
 
 func TestCRC32C(t *testing.T) {
+	eachPath(t, testCRC32C)
+}
+
+func testCRC32C(t *testing.T) {
 	if got := CRC32C(0, []byte("123456789")); got != 0xE3069283 {
 		t.Errorf("check value %#x, want 0xe3069283 (RFC 3720)", got)
 	}
-	p := make([]byte, 300)
+	p := make([]byte, 1300)
 	for i := range p {
 		p[i] = byte(i * 31)
 	}
@@ -32,6 +36,23 @@ func TestCRC32C(t *testing.T) {
 			t.Fatalf("length %d in two pieces: %#x, want %#x", n, got, want)
 		}
 	}
+}
+
+// TestCRC32CLong crosses the size from which inputs go in pieces.
+func TestCRC32CLong(t *testing.T) {
+	r := newRand(t)
+	p := make([]byte, 3<<16+777)
+	for i := range p {
+		p[i] = byte(r.Uint32())
+	}
+	eachPath(t, func(t *testing.T) {
+		for _, n := range []int{1<<16 - 1, 1 << 16, 1<<16 + 1, 1<<16 + 255, 1<<16 + 256, 1 << 17, len(p)} {
+			off := r.IntN(64)
+			if got, want := CRC32C(0, p[off:n]), crcBitwise(p[off:n]); got != want {
+				t.Errorf("length %d: %#x, want %#x", n-off, got, want)
+			}
+		}
+	})
 }
 
 func TestCombine(t *testing.T) {

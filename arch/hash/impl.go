@@ -54,8 +54,8 @@ func force(name string) error {
 }
 
 // Impl names the kernels in use, for the log: "ripemd160: bmi, avx512x32;
-// crc32c: hash/crc32".
-func Impl() string { return "ripemd160: " + impl + "; crc32c: hash/crc32" }
+// crc32c: vpclmulqdq".
+func Impl() string { return "ripemd160: " + impl + "; crc32c: " + implCRC32C() }
 
 // Err reports what was wrong with the environment's choice of a path, so that
 // a program can refuse to start. The best path is in use then.

@@ -50,11 +50,17 @@ func paths() []path {
 	avx2 := bmi && c.Has(cpuid.AVX2)
 	avx512 := avx2 && c.Supports(cpuid.AVX512F, cpuid.AVX512BW, cpuid.BMI2)
 	vbmi := avx512 && c.Has(cpuid.AVX512VBMI)
+	set := func(b, a2, a512, v bool) func() {
+		return func() {
+			useBMI, useAVX2, useAVX512, useVBMI = b, a2, a512, v
+			useVPCLMUL = a512 && hasVPCLMUL
+		}
+	}
 	return []path{
-		{"generic", true, "generic", func() { useBMI, useAVX2, useAVX512, useVBMI = false, false, false, false }},
-		{"bmi", bmi, "bmi", func() { useBMI, useAVX2, useAVX512, useVBMI = true, false, false, false }},
-		{"avx2", avx2, "bmi, avx2x8", func() { useBMI, useAVX2, useAVX512, useVBMI = true, true, false, false }},
-		{"avx512", avx512, "bmi, avx512x32", func() { useBMI, useAVX2, useAVX512, useVBMI = true, false, true, vbmi }},
+		{"generic", true, "generic", set(false, false, false, false)},
+		{"bmi", bmi, "bmi", set(true, false, false, false)},
+		{"avx2", avx2, "bmi, avx2x8", set(true, true, false, false)},
+		{"avx512", avx512, "bmi, avx512x32", set(true, false, true, vbmi)},
 	}
 }
 

@@ -1,5 +1,5 @@
-// Command _asm writes the RIPEMD-160 kernels of package hash: the unrolled Go
-// code and the assembly of every machine. Run it in arch/hash with
+// Command _asm writes the kernels of package hash: RIPEMD-160 as unrolled Go
+// code and as assembly for every machine, and CRC32C. Run it with
 //
 //	go generate ./arch/hash
 //
@@ -155,4 +155,5 @@ func main() {
 	write("ripemd_generic.go", generic())
 	write("ripemd_amd64.s", amd64())
 	write("ripemd_arm64.s", arm64())
+	write("crc32c_amd64.s", crc32c())
 }
