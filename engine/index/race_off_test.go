@@ -1,0 +1,8 @@
+//go:build !race
+
+package index
+
+const (
+	raceEnabled = false
+	raceScale   = 1
+)
