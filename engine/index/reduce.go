@@ -20,6 +20,9 @@ const reduceTries = 8
 // the index during the whole call is given exactly once, one that comes or
 // goes may or may not be.
 func (x *Index) Reduce(partition int, after *record.Digest, fn func(e *Entry) bool) {
+	if x.LenPartition(partition) == 0 {
+		return // so that a walk over all partitions costs what they hold
+	}
 	r := reduction{x: x, sprig: 1<<x.sprigBits - 1}
 	r.key = key{part: partition}
 	if after != nil {
