@@ -201,3 +201,23 @@ func check(run string, blocks []Block) error {
 	}
 	return errors.Join(errs...)
 }
+
+// Merge returns what both blocks did in the same stretch of time.
+func Merge(a, b Block) Block {
+	m := Block{Seconds: max(a.Seconds, b.Seconds)}
+	i, j := 0, 0
+	for i < len(a.Values) || j < len(b.Values) {
+		switch {
+		case j == len(b.Values) || i < len(a.Values) && a.Values[i] < b.Values[j]:
+			m.Values, m.Counts = append(m.Values, a.Values[i]), append(m.Counts, a.Counts[i])
+			i++
+		case i == len(a.Values) || b.Values[j] < a.Values[i]:
+			m.Values, m.Counts = append(m.Values, b.Values[j]), append(m.Counts, b.Counts[j])
+			j++
+		default:
+			m.Values, m.Counts = append(m.Values, a.Values[i]), append(m.Counts, a.Counts[i]+b.Counts[j])
+			i, j = i+1, j+1
+		}
+	}
+	return m
+}
