@@ -304,3 +304,18 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// TestAnswerIsBounded: a message that asks the same thing very often does not
+// make the node hold all the answers at once.
+func TestAnswerIsBounded(t *testing.T) {
+	s := newGolden(t, &state{})
+	text := []byte(strings.Repeat("statistics\n", 50_000))
+	one := len(s.Answer(nil, nil, []byte("statistics\n")))
+	got := s.Answer([]byte("head"), nil, text)
+	if len(got) > maxReply+2*one || len(got) < maxReply {
+		t.Errorf("an answer of %d bytes, want it to end behind %d", len(got), maxReply)
+	}
+	if !strings.HasSuffix(string(got), "\n") {
+		t.Error("the last answer is cut")
+	}
+}

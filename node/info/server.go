@@ -195,6 +195,11 @@ type Conn struct {
 	agent string
 }
 
+// maxReply bounds the answer to one message, in bytes: a message of 128 MiB
+// could ask for the statistics ten million times. The answer that passes the
+// bound is the last one.
+const maxReply = 16 << 20
+
 // Answer appends the reply's body to dst: the answers to the commands in
 // text, which is the body of an info message. It keeps nothing of text.
 func (s *Server) Answer(dst []byte, c *Conn, text []byte) []byte {
@@ -205,10 +210,10 @@ func (s *Server) Answer(dst []byte, c *Conn, text []byte) []byte {
 			dst = s.answerOne(dst, c, []byte(name))
 		}
 	}
-	for {
+	for before := len(dst); ; {
 		cmd, rest, ok := proto.NextCommand(text)
-		if !ok {
-			break
+		if !ok || len(dst)-before > maxReply {
+			break // the client sees fewer answers than commands
 		}
 		dst, text = s.answerOne(dst, c, cmd), rest
 	}
