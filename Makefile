@@ -8,7 +8,7 @@ LDFLAGS := -X main.version=$(VERSION)
 RACE_PKGS := ./internal/... ./arch/... ./ioring/... ./engine/... ./node/...
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test unit race lint fmt fuzz sim bench bench-fio conformance crash arm64 gen-check tools-apt vuln
+.PHONY: help run build test unit race lint fmt fuzz sim bench-report conformance crash arm64 gen-check tools-apt vuln
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,7 +42,7 @@ fuzz: ## every fuzz target for FUZZTIME (default 20s) each
 	@./testbed/fuzz.sh $(or $(FUZZTIME),20s)
 
 sim: ## the engine under the simulator, SEEDS=1000 fresh seeds
-	$(GO) test ./engine/... -run 'Sim' -count=1 -timeout 0 -seeds $(or $(SEEDS),1000)
+	$(GO) test ./engine/simtest -run '^TestSim$$' -count=1 -timeout 0 -seeds $(or $(SEEDS),1000)
 
 crash: build ## kill -9 the real node ROUNDS=100 times under load and check what it kept
 	$(GO) test ./testbed/crash -count=1 -timeout 0 -v -rounds $(or $(ROUNDS),100)
@@ -53,8 +53,8 @@ conformance: build ## the official Go client's own suite against a fresh node, h
 arm64: ## pure-compute packages as arm64 code, under qemu-user where it can be had
 	@./testbed/arm64.sh
 
-bench: ## the benchmarks behind BENCHMARKS.md (takes minutes; wants a quiet machine)
-	$(GO) test ./... -run '^$$' -bench . -benchtime 1x -timeout 60m
+bench-report: ## run the benchmarks and write BENCHMARKS.md anew (a quarter of an hour, wants a quiet machine)
+	./testbed/benchreport.sh
 
 gen-check: ## the generated kernels are what their generator writes
 	$(GO) generate ./arch/hash

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -139,20 +140,15 @@ func TestStarvedGeneratorIsInvalid(t *testing.T) {
 		t.Fatal(err)
 	}
 	cpu := cpus[len(cpus)-1]
-	stop := make(chan struct{})
-	defer close(stop)
+	var stop atomic.Bool
+	defer stop.Store(true)
 	for range 4 {
 		go func() {
 			runtime.LockOSThread()
 			if numa.Pin(cpu) != nil {
 				return
 			}
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
+			for !stop.Load() {
 			}
 		}()
 	}

@@ -123,7 +123,7 @@ func (p *specParser) value(depth int) (spec, error) {
 			s.size = 4
 		}
 		if s.size < 1 || s.size > 8 {
-			return spec{}, fmt.Errorf("I%d: want I1 to I8", s.size)
+			return spec{}, fmt.Errorf("integer I%d: want I1 to I8", s.size)
 		}
 	case 'D', 'b':
 	case 'S', 'B':

@@ -195,8 +195,6 @@ type action struct {
 	want state // afterwards, if it succeeds
 	res  record.Result
 	read bool
-	name [2][]byte
-	val  [2][]byte
 	busy bool
 	at   record.Time
 }

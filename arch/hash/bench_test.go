@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	//lint:ignore SA1019 the yardstick is what others would use
 	"golang.org/x/crypto/ripemd160"
 )
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	as "github.com/aerospike/aerospike-client-go/v8"
+	//lint:ignore SA1019 the yardstick is what others would use
 	"golang.org/x/crypto/ripemd160"
 	"golang.org/x/sys/unix"
 )

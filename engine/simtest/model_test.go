@@ -202,9 +202,6 @@ func (k kind) String() string { return kindNames[k] }
 
 func (k kind) reads() bool { return k < nReads }
 
-// blind reports whether the outcome does not depend on the old bins.
-func (k kind) blind() bool { return k == replace || k == remove }
-
 // command is what one request asks for.
 type command struct {
 	kind kind

@@ -101,9 +101,6 @@ func (b *swb) finish() {
 	b.fill, b.full = len(b.buf), true
 }
 
-// dirty reports whether a record is not yet on the device.
-func (b *swb) dirty() bool { return b.fill > wblockHeaderSize && b.flushed < b.fill }
-
 // noteReserve remembers since when b is dirty. It is called before the record
 // counts in fill.
 func (b *swb) noteReserve(tick uint64, now record.Time, size int) {
