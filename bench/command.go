@@ -56,7 +56,7 @@ no server to measure.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := f.fill(&o); err != nil {
+			if err := f.fill(c, &o); err != nil {
 				return &exitError{ExitUsage, err}
 			}
 			return f.run(c, o)
@@ -72,14 +72,15 @@ no server to measure.`,
 
 // flags are options that need reading before they are Options.
 type flags struct {
-	hosts, sets           []string
-	keyType               string
-	rate, arrival         string
-	throughput            float64
-	seconds               int
-	timeoutMs             int
-	json, hlog, csv, html string
-	quiet                 bool
+	hosts, namespaces, sets []string
+	keyType                 string
+	rate, arrival           string
+	throughput              float64
+	seconds                 int
+	timeoutMs               int
+	json, hlog, csv, html   string
+	file                    string
+	quiet                   bool
 }
 
 // register declares the flags. One-letter names are those of asbench.
@@ -88,7 +89,7 @@ func (f *flags) register(c *cobra.Command, o *Options) {
 	p.BoolP("help", "", false, "help for bench") // -h is the hosts
 	p.StringSliceVarP(&f.hosts, "hosts", "h", []string{"127.0.0.1"}, "seed hosts, host or host:port")
 	p.IntVarP(&o.Port, "port", "p", 3000, "port of hosts without one")
-	p.StringVarP(&o.Namespace, "namespace", "n", "test", "namespace")
+	p.StringSliceVarP(&f.namespaces, "namespace", "n", []string{"test"}, "namespaces that the operations are spread over")
 	p.StringSliceVarP(&f.sets, "set", "s", []string{"testset"}, "sets that the keys are spread over")
 	p.Uint64VarP(&o.Keys, "keys", "k", 1_000_000, "number of keys")
 	p.Uint64VarP(&o.StartKey, "start-key", "K", 1, "first key")
@@ -110,6 +111,7 @@ func (f *flags) register(c *cobra.Command, o *Options) {
 	p.IntVarP(&f.timeoutMs, "timeout", "T", 1000, "of an operation, in ms")
 	p.Uint64Var(&o.MaxErrors, "max-errors", 0, "end the run after more errors (0: never)")
 	p.DurationVar(&o.MaxLateness, "max-lateness", 2*time.Millisecond, "by which the generator itself may be late")
+	p.Float64Var(&o.MaxStarved, "max-starved", 0.05, "share of its time that a loop may wait for a CPU")
 	p.Int64VarP(&o.TTL, "ttl", "e", 0, "of writes in seconds; 0 default, -1 never, -2 unchanged")
 	p.BoolVar(&o.SendKey, "send-key", false, "store keys with their records")
 	p.BoolVarP(&o.DurableDelete, "durable-delete", "D", false, "ask for durable deletes")
@@ -120,12 +122,18 @@ func (f *flags) register(c *cobra.Command, o *Options) {
 	p.StringVar(&f.hlog, "hlog", "", "write the response times as an HdrHistogram log")
 	p.StringVar(&f.csv, "csv", "", "write rate and percentiles of each second")
 	p.StringVar(&f.html, "report", "", "write the report as one HTML page")
+	p.StringVar(&f.file, "file", "", "read options that are not given here from a YAML file: long names and values")
 	p.BoolVarP(&f.quiet, "quiet", "q", false, "no progress lines")
 }
 
 // fill turns flags into Options.
-func (f *flags) fill(o *Options) error {
-	o.Hosts, o.Sets = f.hosts, f.sets
+func (f *flags) fill(c *cobra.Command, o *Options) error {
+	if f.file != "" {
+		if err := readOptions(c.Flags(), f.file); err != nil {
+			return err
+		}
+	}
+	o.Hosts, o.Namespaces, o.Sets = f.hosts, f.namespaces, f.sets
 	var errs []error
 	switch f.keyType {
 	case "integer":

@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 }
 
 var parts = map[string]func(arg string) error{
-	"responder": nullResponder, "ashlar": partAshlar, "floor": partFloor, "goclient": partGoClient,
+	"serve": partServe, "responder": nullResponder, "ashlar": partAshlar, "floor": partFloor, "goclient": partGoClient,
 }
 
 // floorLegResult is what a part reports on its standard output.
@@ -129,8 +129,8 @@ func partFloor(address string) error {
 		return err
 	}
 	m := &proto.Message{Info1: record.Info1Read | record.Info1GetAll}
-	o := Options{Namespace: "test"}
-	request := o.newRequest(m, "testset").bytes
+	o := Options{}
+	request := o.newRequest(m, "test", "testset").bytes
 	began, cpu, operations := time.Now(), selfCPU(), uint64(0)
 	end := began.Add(floorLeg)
 	running := 0
@@ -209,6 +209,26 @@ func partGoClient(address string) error {
 	}
 	workers.Wait()
 	return reportLeg(operations.Load(), began, cpu)
+}
+
+// partServe is a fake server on an address, with a pause before each answer:
+// "127.0.0.1:3000 2ms". It serves until it is ended.
+func partServe(arg string) error {
+	address, pause, _ := strings.Cut(arg, " ")
+	d, err := time.ParseDuration(pause)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	s := newFake(l)
+	if d > 0 {
+		s.freeze = func() { time.Sleep(d) }
+	}
+	s.accept()
+	return nil
 }
 
 // nullResponder answers every data message with one prepared reply and info

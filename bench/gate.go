@@ -153,7 +153,7 @@ address that --hosts and --port name. It takes the options of bench.`,
 			if strings.TrimSpace(g.a) == "" || strings.TrimSpace(g.b) == "" || g.rounds < 1 {
 				return &exitError{ExitUsage, fmt.Errorf("gate: want --a and --b, and at least one round, have %q, %q and %d", g.a, g.b, g.rounds)}
 			}
-			if err := f.fill(&o); err != nil {
+			if err := f.fill(c, &o); err != nil {
 				return &exitError{ExitUsage, err}
 			}
 			ctx, cancel := signal.NotifyContext(c.Context(), unix.SIGINT, unix.SIGTERM)

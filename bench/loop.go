@@ -74,6 +74,7 @@ type loop struct {
 
 // target is one set that operations go to.
 type target struct {
+	space    *space
 	keys     *keySource
 	requests *requests
 }
@@ -224,8 +225,12 @@ func (l *loop) issue() {
 func (l *loop) begin(s *slot, due time.Duration) {
 	s.kind = l.run.mix().pick(l.r)
 	s.target = 0
-	if len(l.targets) > 1 {
-		s.target = int(l.r.Uint32n(uint32(len(l.targets))))
+	switch n := len(l.targets); {
+	case n == 1:
+	case l.run.mix().once: // in turn, so that each gets every key
+		s.target = int(l.left % uint64(n))
+	default:
+		s.target = int(l.r.Uint32n(uint32(n)))
 	}
 	t := &l.targets[s.target]
 	key, digest := t.keys.next(l.r)
@@ -262,7 +267,7 @@ func (l *loop) begin(s *slot, due time.Duration) {
 // connFor returns the slot's connection to the node that owns a digest, nil if
 // there is none.
 func (l *loop) connFor(s *slot, digest *record.Digest) *conn {
-	node := l.run.owner(digest.Partition())
+	node := l.targets[s.target].space.owner(digest.Partition())
 	if node < 0 || !s.conns[node].ready() {
 		return nil
 	}

@@ -14,10 +14,10 @@ import (
 
 // Options is a run: what is asked of which server, how fast and for how long.
 type Options struct {
-	Hosts     []string // host or host:port
-	Port      int      // of hosts without one
-	Namespace string
-	Sets      []string // keys are spread over all of them; "" is no set
+	Hosts      []string // host or host:port
+	Port       int      // of hosts without one
+	Namespaces []string
+	Sets       []string // operations are spread over all sets of all namespaces; "" is no set
 
 	Keys     uint64
 	StartKey uint64
@@ -75,7 +75,9 @@ func (o *Options) setDefaults() {
 	if o.Port == 0 {
 		o.Port = 3000
 	}
-	def(&o.Namespace, "test")
+	if len(o.Namespaces) == 0 {
+		o.Namespaces = []string{"test"}
+	}
 	if len(o.Sets) == 0 {
 		o.Sets = []string{"testset"}
 	}
@@ -119,8 +121,10 @@ const (
 func (o *Options) validate() error {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if len(o.Namespace) > 31 {
-		fail("namespace %q: want at most 31 bytes", o.Namespace)
+	for _, ns := range o.Namespaces {
+		if ns == "" || len(ns) > 31 {
+			fail("namespace %q: want 1 to 31 bytes", ns)
+		}
 	}
 	for _, s := range o.Sets {
 		if len(s) > record.MaxSetName {

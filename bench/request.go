@@ -48,11 +48,11 @@ type requests struct {
 }
 
 // newRequests prepares the requests of the kinds in m.
-func newRequests(o *Options, set string, m *mix, v *values) *requests {
+func newRequests(o *Options, namespace, set string, m *mix, v *values) *requests {
 	rs := &requests{}
 	add := func(list *[]request, msg *proto.Message, ops []record.Op) {
 		msg.Ops = ops
-		t := o.newRequest(msg, set)
+		t := o.newRequest(msg, namespace, set)
 		rs.longest = max(rs.longest, len(t.bytes))
 		*list = append(*list, t)
 	}
@@ -111,9 +111,9 @@ func (o *Options) ttl() uint32 { return uint32(o.TTL) }
 
 // newRequest adds namespace, set, key and digest and encodes the message.
 // Fields go in the order of their types, the digest last.
-func (o *Options) newRequest(m *proto.Message, set string) request {
-	m.SetField(proto.Namespace, []byte(o.Namespace))
-	at := fieldsAt + fieldHead + len(o.Namespace)
+func (o *Options) newRequest(m *proto.Message, namespace, set string) request {
+	m.SetField(proto.Namespace, []byte(namespace))
+	at := fieldsAt + fieldHead + len(namespace)
 	if set != "" {
 		m.SetField(proto.Set, []byte(set))
 		at += fieldHead + len(set)

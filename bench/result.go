@@ -50,7 +50,7 @@ type Host struct {
 type Setup struct {
 	Hosts       []string `json:"hosts"`
 	Nodes       int      `json:"nodes"`
-	Namespace   string   `json:"namespace"`
+	Namespaces  []string `json:"namespaces"`
 	Sets        []string `json:"sets"`
 	Workload    string   `json:"workload"`
 	Object      string   `json:"object"`

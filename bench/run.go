@@ -19,13 +19,12 @@ import (
 
 // run is one run of the generator.
 type run struct {
-	o       *Options
-	log     *slog.Logger
-	cluster *client.Cluster
-	nodes   []string                        // addresses
-	owners  atomic.Pointer[partitionOwners] // by partition
-	loops   []*loop
-	seed    uint64
+	o      *Options
+	log    *slog.Logger
+	spaces []*space
+	nodes  []string // addresses
+	loops  []*loop
+	seed   uint64
 
 	zero  time.Time // of the clock
 	queue string    // what the loops' queues are
@@ -35,15 +34,20 @@ type run struct {
 	stop  atomic.Bool
 }
 
-type partitionOwners [record.Partitions]int16
+// space is one namespace: who owns its partitions.
+type space struct {
+	name    string
+	cluster *client.Cluster
+	owners  atomic.Pointer[[record.Partitions]int16] // by partition: index of the node, negative for none
+}
+
+// owner returns the index of the node that owns a partition, negative if none.
+func (s *space) owner(partition int) int { return int(s.owners.Load()[partition]) }
 
 // clock returns the time since the run's zero.
 func (r *run) clock() time.Duration { return time.Since(r.zero) }
 
 func (r *run) mix() *mix { return r.o.mix }
-
-// owner returns the index of the node that owns a partition, negative if none.
-func (r *run) owner(partition int) int { return int(r.owners.Load()[partition]) }
 
 // Run measures: it connects, warms up, loads the server for the given time and
 // returns what it saw. The error says why there is no result: bad options, no
@@ -57,36 +61,39 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	if r.seed == 0 {
 		r.seed = rand.Uint64()
 	}
-	cluster, err := client.Dial(ctx, o.seeds(), client.Options{Timeout: o.Timeout, Namespace: o.Namespace})
-	if err != nil {
-		return nil, err
+	for _, name := range o.Namespaces {
+		cluster, err := client.Dial(ctx, o.seeds(), client.Options{Timeout: o.Timeout, Namespace: name})
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = cluster.Close() }() // only read from
+		s := &space{name: name, cluster: cluster}
+		r.spaces = append(r.spaces, s)
+		for _, n := range cluster.Map().Nodes {
+			if !slices.Contains(r.nodes, n.Address) {
+				r.nodes = append(r.nodes, n.Address)
+			}
+		}
+		r.takeMap(s)
 	}
-	defer func() { _ = cluster.Close() }() // only read from
-	r.cluster = cluster
-	r.takeMap()
 	if err := r.start(); err != nil {
 		return nil, err
 	}
 	return r.measure(ctx)
 }
 
-// takeMap takes over the cluster's partition map. Nodes that joined after the
+// takeMap takes over a namespace's partition map. Nodes that joined after the
 // start are not known here: their partitions have no owner.
-func (r *run) takeMap() {
-	m := r.cluster.Map()
-	if r.nodes == nil {
-		for _, n := range m.Nodes {
-			r.nodes = append(r.nodes, n.Address)
-		}
-	}
-	var owners partitionOwners
+func (r *run) takeMap(s *space) {
+	m := s.cluster.Map()
+	var owners [record.Partitions]int16
 	for p := range owners {
 		owners[p] = client.NoNode
 		if n := m.Owner(p); n >= 0 {
 			owners[p] = int16(slices.Index(r.nodes, m.Nodes[n].Address))
 		}
 	}
-	r.owners.Store(&owners)
+	s.owners.Store(&owners)
 }
 
 // start makes the loops and waits until all are connected.
@@ -135,28 +142,32 @@ func (r *run) start() error {
 func (r *run) newLoop(i int) (*loop, error) {
 	o := r.o
 	l := &loop{run: r, index: i, r: newRNG(r.seed + uint64(i)*0x9E3779B97F4A7C15), rec: newRecorder(o.mix, o.Rate.Open())}
-	for _, set := range o.Sets {
-		pick, err := newPicker(o.KeyDist, o.Keys, i, o.Loops)
-		if o.mix.once {
-			pick, err = &sequential{at: uint64(i), step: uint64(o.Loops), n: o.Keys}, nil
+	for _, space := range r.spaces {
+		for _, set := range o.Sets {
+			pick, err := newPicker(o.KeyDist, o.Keys, i, o.Loops)
+			if o.mix.once {
+				pick, err = &sequential{at: uint64(i), step: uint64(o.Loops), n: o.Keys}, nil
+			}
+			if err != nil {
+				return nil, err
+			}
+			l.targets = append(l.targets, target{
+				space:    space,
+				keys:     newKeySource(pick, o.StartKey, set, o.KeyType),
+				requests: newRequests(o, space.name, set, o.mix, &values{r: l.r, compress: o.Compress}),
+			})
 		}
-		if err != nil {
-			return nil, err
-		}
-		l.targets = append(l.targets, target{
-			keys:     newKeySource(pick, o.StartKey, set, o.KeyType),
-			requests: newRequests(o, set, o.mix, &values{r: l.r, compress: o.Compress}),
-		})
 	}
 	for n := i; n < o.Connections; n += o.Loops {
 		l.slots = append(l.slots, &slot{})
 	}
 	l.left = ^uint64(0)
-	if o.mix.once {
-		l.left = o.Keys / uint64(o.Loops)
+	if o.mix.once { // every key of every target
+		each := o.Keys / uint64(o.Loops)
 		if uint64(i) < o.Keys%uint64(o.Loops) {
-			l.left++
+			each++
 		}
+		l.left = each * uint64(len(l.targets))
 	}
 	if o.Rate.Open() {
 		l.sched = newSchedule(o.Rate, o.Arrival, i, o.Loops)

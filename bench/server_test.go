@@ -15,6 +15,12 @@ import (
 	"github.com/ashlardb/ashlar/node/proto"
 )
 
+// place is where a record is.
+type place struct {
+	namespace string
+	digest    record.Digest
+}
+
 // fakeServer speaks the protocol from a goroutine a connection. It keeps which
 // digests exist and their generations, so that answers are true ones, and can
 // freeze, hang up and refuse.
@@ -24,8 +30,8 @@ type fakeServer struct {
 	result func(m *proto.Message) (record.Result, bool)
 
 	mu      sync.Mutex
-	records map[record.Digest]uint32 // generation
-	stored  map[record.Digest]int    // bytes of the values last written
+	records map[place]uint32 // generation
+	stored  map[place]int    // bytes of the values last written
 	conns   map[net.Conn]bool
 	seen    atomic.Uint64
 }
@@ -36,10 +42,15 @@ func newFakeServer(t *testing.T) *fakeServer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &fakeServer{l: l, records: map[record.Digest]uint32{}, stored: map[record.Digest]int{}, conns: map[net.Conn]bool{}}
+	s := newFake(l)
 	t.Cleanup(s.close)
 	go s.accept()
 	return s
+}
+
+// newFake returns a server on a listener, to be set up before accept.
+func newFake(l net.Listener) *fakeServer {
+	return &fakeServer{l: l, records: map[place]uint32{}, stored: map[place]int{}, conns: map[net.Conn]bool{}}
 }
 
 func (s *fakeServer) close() {
@@ -109,9 +120,10 @@ func (s *fakeServer) info(body []byte) []byte {
 	for i := range bits {
 		bits[i] = 0xFF
 	}
+	all := base64.StdEncoding.EncodeToString(bits)
 	answers := map[string]string{
-		"node": "A1", "build": "8.1.2.0", "namespaces": "test", "partition-generation": "1", "peers-clear-std": "0,3000,[]", "peers-generation": "0", "user-agent-set": "ok",
-		"replicas": "test:0,1," + base64.StdEncoding.EncodeToString(bits),
+		"node": "A1", "build": "8.1.2.0", "namespaces": "test;other", "partition-generation": "1", "peers-clear-std": "0,3000,[]", "peers-generation": "0", "user-agent-set": "ok",
+		"replicas": "test:0,1," + all + ";other:0,1," + all,
 	}
 	var text strings.Builder
 	for line := range strings.Lines(string(body)) {
@@ -129,7 +141,7 @@ func (s *fakeServer) answer(m *proto.Message) []byte {
 			return reply(r, 0)
 		}
 	}
-	digest := record.Digest(m.Field(proto.Digest))
+	digest := place{string(m.Namespace()), record.Digest(m.Field(proto.Digest))}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	have, exists := s.records[digest]

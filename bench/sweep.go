@@ -1,12 +1,14 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -159,14 +161,7 @@ func (s *Sweep) WriteText(w io.Writer) error {
 
 // sorted returns the points by rate.
 func (s *Sweep) sorted() []Point {
-	out := make([]Point, len(s.Points))
-	copy(out, s.Points)
-	for i := range out {
-		for j := i; j > 0 && out[j].Rate < out[j-1].Rate; j-- {
-			out[j], out[j-1] = out[j-1], out[j]
-		}
-	}
-	return out
+	return slices.SortedFunc(slices.Values(s.Points), func(a, b Point) int { return cmp.Compare(a.Rate, b.Rate) })
 }
 
 // worst returns the response times of the kind of operation with the highest
@@ -237,7 +232,7 @@ It takes the options of bench. Exit codes: 0 some rate holds, 1 none does, 4 usa
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := f.fill(&o); err != nil {
+			if err := f.fill(c, &o); err != nil {
 				return &exitError{ExitUsage, err}
 			}
 			ctx, cancel := signal.NotifyContext(c.Context(), unix.SIGINT, unix.SIGTERM)

@@ -173,8 +173,10 @@ func (w *watch) cut(now time.Duration) {
 // refreshMap follows changes of the partition map. A node that does not answer
 // shows in the operations themselves.
 func (w *watch) refreshMap() {
-	if changed, _ := w.r.cluster.Refresh(); changed {
-		w.r.takeMap()
+	for _, s := range w.r.spaces {
+		if changed, _ := s.cluster.Refresh(); changed {
+			w.r.takeMap(s)
+		}
 	}
 }
 
@@ -188,7 +190,7 @@ func (w *watch) result(interrupted bool) *Result {
 		Seconds: seconds, Interrupted: interrupted, Invalid: []string{},
 		Answers: map[string]uint64{},
 		Setup: Setup{
-			Hosts: o.seeds(), Nodes: len(r.nodes), Namespace: o.Namespace, Sets: o.Sets, Workload: o.Workload,
+			Hosts: o.seeds(), Nodes: len(r.nodes), Namespaces: o.Namespaces, Sets: o.Sets, Workload: o.Workload,
 			Object: o.Object, Keys: o.Keys, KeyDist: o.KeyDist, Connections: o.Connections, Loops: o.Loops,
 			Queue: r.queue, Loop: "closed", Seed: r.seed,
 		},
