@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strings"
 	"time"
 
@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ashlardb/ashlar/internal/hist"
+	"github.com/ashlardb/ashlar/node/client"
 )
 
 // gateOptions says which servers are compared.
@@ -48,11 +49,20 @@ func runLeg(ctx context.Context, o Options, g gateOptions, command string) (r *R
 	server := exec.Command("/bin/sh", "-c", "exec "+command)
 	server.Stdout, server.Stderr = os.Stderr, os.Stderr
 	server.SysProcAttr = &unix.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
-	if err := server.Start(); err != nil {
+	started, ended := make(chan error), make(chan error, 1)
+	go func() {
+		// The kernel ends the server with the thread that started it, and the
+		// threads of the generator's loops come and go: it gets one of its own.
+		runtime.LockOSThread()
+		err := server.Start()
+		started <- err
+		if err == nil {
+			ended <- server.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
 		return nil, err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Wait() }()
 	defer func() { err = errors.Join(err, endServer(server.Process.Pid, ended)) }()
 	o.setDefaults()
 	if err := awaitServer(ctx, o.seeds()[0], g.patience, ended); err != nil {
@@ -70,13 +80,14 @@ func runLeg(ctx context.Context, o Options, g gateOptions, command string) (r *R
 	return Run(ctx, o)
 }
 
-// awaitServer waits until somebody listens.
+// awaitServer waits until a node answers. To be connected is not enough: a
+// connection to a local port that nobody listens on may be one to itself.
 func awaitServer(ctx context.Context, address string, patience time.Duration, ended chan error) error {
 	deadline := time.Now().Add(patience)
 	for {
-		c, err := net.DialTimeout("tcp", address, time.Second)
+		err := ask(ctx, address)
 		if err == nil {
-			return c.Close()
+			return nil
 		}
 		select {
 		case e := <-ended:
@@ -90,6 +101,16 @@ func awaitServer(ctx context.Context, address string, patience time.Duration, en
 			return fmt.Errorf("the server does not listen on %s after %v: %w", address, patience, err)
 		}
 	}
+}
+
+// ask asks a node for its name.
+func ask(ctx context.Context, address string) error {
+	info, err := client.DialInfo(ctx, address, time.Second)
+	if err != nil {
+		return err
+	}
+	_, err = info.Ask("node")
+	return errors.Join(err, info.Close())
 }
 
 var errEnded = errors.New("process over")

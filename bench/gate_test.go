@@ -49,7 +49,7 @@ func TestGate(t *testing.T) {
 		t.Fatalf("3 ms more an answer: error %v\n%s", err, &out)
 	}
 	if code := exit.ExitCode(); code != ExitRegression {
-		t.Errorf("exit code %d, want %d\n%s", code, ExitRegression, &out)
+		t.Errorf("exit code %d, want %d: %v\n%s", code, ExitRegression, err, &out)
 	}
 	if text, err := os.ReadFile(junit); err != nil || !strings.Contains(string(text), "p50") {
 		t.Errorf("JUnit file: %v\n%s", err, text)
