@@ -69,7 +69,7 @@ func parseOuter(arg []byte) (o outer, ok bool) {
 	case opSelect:
 		size := msgpack.Skip(rest)
 		if size == 0 {
-			return o, false
+			return outer{op: opSelect, ctx: rest[:0]}, true
 		}
 		o.ctx, rest = rest[:size], rest[size:]
 		n--

@@ -6,8 +6,8 @@ import (
 )
 
 // Read runs a reading operation on a bin's value v; exists is false when the
-// record has no such bin. A result of type Null means that there is nothing to
-// tell. Its Bytes are a view of v or of out, which is dst with what was
+// record has no such bin, of which nothing is told whatever the argument is. A
+// result of type Null means that there is nothing to tell. Its Bytes are a view of v or of out, which is dst with what was
 // appended.
 //
 // Results: Parameter for arguments that are no operation, or one that changes;
@@ -25,15 +25,19 @@ func Read(dst []byte, v record.Value, exists bool, arg []byte) (result record.Va
 }
 
 func (w *worker) read(v record.Value, exists bool, arg []byte) (record.Value, record.Result) {
+	if !exists { // whatever is asked of it
+		return record.Value{}, record.OK
+	}
 	o, ok := parseOuter(arg)
 	if !ok {
 		return record.Value{}, record.Parameter
 	}
-	if !exists {
-		return record.Value{}, record.OK
-	}
 	if res := w.open(&o, v, false); res != record.OK {
 		return record.Value{}, res
+	}
+	if o.op == opSelect {
+		st := w.runSelect(&o, v)
+		return st.result, st.res
 	}
 	if !o.decode(&w.call) {
 		return record.Value{}, record.Parameter
@@ -71,6 +75,10 @@ func (w *worker) modify(v record.Value, exists bool, arg []byte) (next, result r
 	if res := w.open(&o, v, true); res != record.OK {
 		return v, result, res
 	}
+	if o.op == opSelect { // one that changes nothing
+		st := w.runSelect(&o, v)
+		return v, st.result, st.res
+	}
 	if !w.has && !w.call.op.creates {
 		if exists && w.call.op.absent == record.IncompatibleType {
 			return v, result, record.OK
@@ -101,7 +109,7 @@ func (w *worker) open(o *outer, v record.Value, modify bool) record.Result {
 		if v.Type != record.List && v.Type != record.Map {
 			return record.IncompatibleType
 		}
-		return record.Parameter // selection by path needs expressions, which are not there yet
+		return record.OK
 	}
 	isList := o.op >= 0 && o.op < listOpEnd
 	if w.top && w.exists && (v.Type != record.Map || isList) && (v.Type != record.List || !isList) {

@@ -10,6 +10,7 @@ import (
 	"github.com/ashlardb/ashlar/engine/msgpack"
 	"github.com/ashlardb/ashlar/engine/particle"
 	"github.com/ashlardb/ashlar/engine/record"
+	"github.com/ashlardb/ashlar/internal/assert"
 )
 
 func unhex(t testing.TB, s string) []byte {
@@ -54,6 +55,9 @@ func binaryHead(typ record.Type, n int) []byte {
 func key(i int) []byte { return []byte{0xce, byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)} }
 
 func TestReadsDoNotAllocate(t *testing.T) {
+	if assert.Slow {
+		t.Skip("the race detector makes pools allocate")
+	}
 	list, m := numbers(t, record.List, 0, 1000), numbers(t, record.Map, 0x11, 1000)
 	buf := make([]byte, 0, 1<<16)
 	for _, tt := range []struct {
@@ -80,6 +84,9 @@ func TestReadsDoNotAllocate(t *testing.T) {
 }
 
 func TestModifiesAllocateOnlyTheValue(t *testing.T) {
+	if assert.Slow {
+		t.Skip("the race detector makes pools allocate")
+	}
 	list, m := numbers(t, record.List, 0, 1000), numbers(t, record.Map, 1, 1000)
 	buf := make([]byte, 0, 1<<16)
 	for _, tt := range []struct {

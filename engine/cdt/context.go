@@ -119,24 +119,25 @@ func stepFits(t int64, k msgpack.Kind) bool {
 	if t&^(stepMeasure|stepList|stepMap|stepCreate|stepPersist|stepIgnored) != 0 {
 		return false
 	}
-	m := t & stepMeasure
-	switch t & (stepList | stepMap) {
-	case 0:
-		if t&(stepCreate|stepPersist) != 0 {
-			return false
-		}
-	case stepList:
-		if k != msgpack.List {
-			return false
-		}
-	case stepMap:
-		if k != msgpack.Map {
-			return false
-		}
-	default:
+	if t&(stepList|stepMap) == 0 && t&(stepCreate|stepPersist) != 0 {
 		return false
 	}
-	return m <= stepValue && (m != stepKey || k == msgpack.Map)
+	m := t & stepMeasure
+	return kindFits(t, k) && m <= stepValue && (m != stepKey || k == msgpack.Map)
+}
+
+// kindFits says whether a container is of the kind that a step names, if it
+// names one.
+func kindFits(t int64, k msgpack.Kind) bool {
+	switch t & (stepList | stepMap) {
+	case 0:
+		return true
+	case stepList:
+		return k == msgpack.List
+	case stepMap:
+		return k == msgpack.Map
+	}
+	return false
 }
 
 // locate returns the entry that a step means, seq.n when there is none.

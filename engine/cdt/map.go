@@ -102,8 +102,8 @@ func (w *worker) putItems(order, wflags int, def int64) step {
 	// The original ignores mapNoCreate when it writes what it may to an empty map.
 	partial := flags&(mapNoFail|mapPartial) == mapNoFail|mapPartial
 	n, i := 0, 0
-	walk := !w.seq.Indexed() || len(w.pairs2) > fewPairs
-	for _, e := range w.pairs2 {
+	walk := !w.seq.Indexed() || len(w.entries) > fewPairs
+	for _, e := range w.entries {
 		if walk {
 			e.at, e.found = w.seq.findKeyFrom(i, e.key)
 			i = e.at
@@ -116,10 +116,10 @@ func (w *worker) putItems(order, wflags int, def int64) step {
 			}
 			continue
 		}
-		w.pairs2[n] = e
+		w.entries[n] = e
 		n++
 	}
-	w.pairs2 = w.pairs2[:n]
+	w.entries = w.entries[:n]
 	if n == 0 && w.has {
 		return step{result: integer(w.seq.n)}
 	}
@@ -137,12 +137,12 @@ func (w *worker) mapItems() bool {
 		return false
 	}
 	c, _ := msgpack.Open(v)
-	w.pairs2 = w.pairs2[:0]
+	w.entries = w.entries[:0]
 	p := c.Body
 	for range c.Count {
 		k := msgpack.Skip(p)
 		n := k + msgpack.Skip(p[k:])
-		w.pairs2 = append(w.pairs2, entry{key: p[:k], value: p[k:n]})
+		w.entries = append(w.entries, entry{key: p[:k], value: p[k:n]})
 		p = p[n:]
 	}
 	return true
@@ -153,14 +153,14 @@ func (w *worker) mapItems() bool {
 func (w *worker) mergePairs() {
 	s := &w.seq
 	n := s.n
-	for _, e := range w.pairs2 {
+	for _, e := range w.entries {
 		if !e.found {
 			n++
 		}
 	}
 	w.begin(s.Kind, s.Flags, n)
 	from := 0
-	for _, e := range w.pairs2 {
+	for _, e := range w.entries {
 		w.piece(s.span(from, e.at))
 		w.piece(e.key)
 		w.piece(e.value)

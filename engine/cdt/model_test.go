@@ -553,7 +553,13 @@ func (s scene) mapOp(m *mmap) (op int, as []any, want outcome) {
 			return mcompare(m.pairs[i].v, a) >= 0 && mcompare(m.pairs[i].v, b) < 0
 		})
 	case 10: // by key list
-		keys := list(s.key(), s.key(), s.key())
+		keys := list()
+		for range s.r.IntN(14) {
+			keys.items = append(keys.items, s.key())
+		}
+		if len(keys.items) == 0 { // the original dies of an empty list that is inverted
+			keys.items = append(keys.items, s.key())
+		}
 		return s.pickPairs(107, 81, []any{keys}, m, func(i int) bool {
 			return slices.ContainsFunc(keys.items, func(k any) bool { return mcompare(k, m.pairs[i].k) == 0 })
 		})

@@ -424,6 +424,7 @@ func (w *worker) keyList() (selection, record.Result) {
 	if w.seq.unordered() {
 		w.lastOnly()
 	}
+	w.seq.prepare(len(w.values))
 	w.spans = w.spans[:0]
 	for _, v := range w.values {
 		if i, found := w.seq.findKey(v); found {
@@ -460,14 +461,15 @@ func (w *worker) valueList() (selection, record.Result) {
 		w.spans = w.spans[:0]
 		order := s.byValue()
 		for _, v := range w.values {
-			lo := s.below(v)
-			for _, i := range order[lo : lo+s.equal(v)] {
+			lo, hi := s.ranks(v)
+			for _, i := range order[lo:hi] {
 				w.spans = append(w.spans, span{int(i), 1})
 			}
 		}
 		return w.listed(), record.OK
 	}
 	if s.sorted() {
+		s.prepare(len(w.values))
 		w.spans = w.spans[:0]
 		for _, v := range w.values {
 			lo, hi := s.bounds(v)

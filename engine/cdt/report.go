@@ -214,9 +214,14 @@ func (w *worker) rankSpans(inverted bool) []span {
 	if !w.seq.sorted() {
 		w.lastOnly()
 	}
+	w.seq.prepare(len(w.values))
+	if len(w.values) > many && !w.seq.sorted() {
+		w.seq.byValue()
+	}
 	w.spans = w.spans[:0]
 	for _, v := range w.values {
-		lo, n := w.seq.below(v), w.seq.equal(v)
+		lo, hi := w.seq.ranks(v)
+		n := hi - lo
 		if w.seq.sorted() {
 			w.spans = append(w.spans, span{lo, n})
 			continue

@@ -3,6 +3,7 @@ package cdt
 import (
 	"cmp"
 	"slices"
+	"sort"
 
 	"github.com/ashlardb/ashlar/engine/msgpack"
 )
@@ -88,6 +89,20 @@ func (s *seq) span(lo, hi int) []byte {
 	return s.Body[from:s.start(hi)]
 }
 
+// many is the number of searches from which on it pays to find the positions
+// of all entries first.
+const many = 8
+
+// prepare makes n searches in an ordered container cheap.
+func (s *seq) prepare(n int) {
+	if n > many && !s.Indexed() {
+		s.fill()
+	}
+}
+
+// random says that entries are found without a walk.
+func (s *seq) random() bool { return s.Indexed() || len(s.starts) > 0 }
+
 // fill finds the positions of all entries.
 func (s *seq) fill() {
 	if len(s.starts) > 0 {
@@ -128,7 +143,7 @@ func (s *seq) findKey(key []byte) (i int, found bool) {
 	if msgpack.Next(key).Kind == msgpack.Wildcard && !s.unordered() {
 		return s.n / 2, s.n > 0
 	}
-	if s.Indexed() {
+	if s.random() {
 		return s.search(key)
 	}
 	return s.findKeyFrom(0, key)
@@ -178,7 +193,7 @@ func (s *seq) search(v []byte) (i int, found bool) {
 // find returns the first entry of an ordered container for which reached is
 // true; it must be true for all that follow. It walks, or searches the index.
 func (s *seq) find(reached func(x []byte) bool) int {
-	if !s.Indexed() {
+	if !s.random() {
 		pos := 0
 		for i := range s.n {
 			if reached(s.Body[pos:]) {
@@ -204,6 +219,21 @@ func (s *seq) find(reached func(x []byte) bool) int {
 func (s *seq) bounds(v []byte) (lo, hi int) {
 	lo = s.find(func(x []byte) bool { return msgpack.Compare(x, v) >= 0 })
 	hi = s.find(func(x []byte) bool { return msgpack.Compare(x, v) > 0 })
+	return lo, hi
+}
+
+// ranks returns the ranks that values equal to v have: lo to hi.
+func (s *seq) ranks(v []byte) (lo, hi int) {
+	if s.sorted() {
+		return s.bounds(v)
+	}
+	if len(s.order) == 0 {
+		lo = s.below(v)
+		return lo, lo + s.equal(v)
+	}
+	at := func(r int) []byte { return s.value(int(s.order[r])) }
+	lo = sort.Search(s.n, func(r int) bool { return msgpack.Compare(at(r), v) >= 0 })
+	hi = lo + sort.Search(s.n-lo, func(r int) bool { return msgpack.Compare(at(lo+r), v) > 0 })
 	return lo, hi
 }
 

@@ -40,10 +40,13 @@ type worker struct {
 	set, other, sorted, ranks, table []uint32
 	spans                            []span
 	values, sortedValues             [][]byte
-	pairs2                           []entry
+	entries                          []entry
 }
 
-var workers = sync.Pool{New: func() any { return new(worker) }}
+var workers = sync.Pool{New: func() any {
+	// A selection tells a set, even an empty one, from spans by not being nil.
+	return &worker{set: make([]uint32, 0, 16), other: make([]uint32, 0, 16), spans: make([]span, 0, 4)}
+}}
 
 // keptScratch is the number of entries of scratch that an idle worker keeps in
 // each of its tables.
@@ -66,11 +69,11 @@ func (w *worker) release() []byte {
 	clear(w.pieces)
 	clear(w.values)
 	clear(w.sortedValues)
-	clear(w.pairs2)
+	clear(w.entries)
 	w.pieces, w.values, w.sortedValues = w.pieces[:0], w.values[:0], w.sortedValues[:0]
-	w.pairs2, w.tmp = w.pairs2[:0], w.tmp[:0]
+	w.entries, w.tmp = w.entries[:0], w.tmp[:0]
 	w.path.reset(nil)
-	if cap(w.tmp) > keptScratch*16 || cap(w.seq.starts) > keptScratch || cap(w.pieces) > keptScratch || cap(w.pairs2) > keptScratch {
+	if cap(w.tmp) > keptScratch*16 || cap(w.seq.starts) > keptScratch || cap(w.pieces) > keptScratch || cap(w.entries) > keptScratch {
 		return out
 	}
 	workers.Put(w)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/hex"
 	"testing"
+
+	"github.com/ashlardb/ashlar/internal/assert"
 )
 
 func unhex(t testing.TB, s string) []byte {
@@ -179,6 +181,9 @@ func TestIndexFindsElements(t *testing.T) {
 }
 
 func TestReadPathDoesNotAllocate(t *testing.T) {
+	if assert.Slow {
+		t.Skip("the race detector makes pools allocate")
+	}
 	p := unhex(t, "93"+"82a2036101a2036202"+"92c7000101"+"cb3ff0000000000000")
 	if n := testing.AllocsPerRun(100, func() {
 		Skip(p)
