@@ -3,7 +3,6 @@ package engine
 import (
 	"github.com/ashlardb/ashlar/engine/index"
 	"github.com/ashlardb/ashlar/engine/record"
-	"github.com/ashlardb/ashlar/engine/storage"
 )
 
 // nsup reclaims records whose life has ended. They have been absent to
@@ -100,7 +99,7 @@ func (n *nsup) bury(e *index.Entry) {
 		Digest: e.Digest, LUT: e.LUT, Generation: nextGeneration(e.Generation),
 		Set: ns.sets.get(e.SetID).name, Tombstone: true,
 	}
-	space, addr, res := n.s.lane.Reserve(storage.Master, &e.Digest, record.RoundFlat(record.FlatSize(&meta, nil)))
+	space, addr, res := reserve(n.s.lane, &meta, record.FlatSize(&meta, nil))
 	if res != record.OK {
 		return
 	}

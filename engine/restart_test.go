@@ -1,10 +1,12 @@
 package engine_test
 
 import (
+	"context"
 	"log/slog"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -176,6 +178,115 @@ func TestCheckFindsDamage(t *testing.T) {
 	g.close()
 }
 
+// TestTombstoneOfUnreadable deletes a record whose copy cannot be read at one
+// start, and can at the next: it stays deleted.
+func TestTombstoneOfUnreadable(t *testing.T) {
+	g := newQuietRig(t)
+	fail := func(errno syscall.Errno) {
+		for _, d := range g.devices { // the first wblock: the record's copy lies there
+			g.world.FailKind(ioring.Read, filepath.Base(d.Path), rigWblock, 2*rigWblock, errno)
+		}
+	}
+	g.put(1, record.TTLNever)
+	g.restart() // what comes now lies in other wblocks
+	g.delete(1)
+	g.close()
+	fail(syscall.EIO)
+	g.open()
+	g.wantResult(1, record.NotFound)
+	g.put(2, record.TTLNever) // takes the wblock of the tombstone, if that was dropped
+	g.close()
+	fail(0)
+	g.open()
+	g.wantResult(1, record.NotFound)
+	g.close()
+}
+
+// TestDefragOfUnreadable lets defrag meet a wblock that cannot be read in
+// part: it moves what can be, and does not come back to it again and again.
+func TestDefragOfUnreadable(t *testing.T) {
+	g := newQuietRig(t)
+	for key := range byte(100) {
+		g.put(key, record.TTLNever)
+	}
+	g.restart() // the sparse wblocks are queued for defrag
+	for _, d := range g.devices {
+		g.world.FailKind(ioring.Read, filepath.Base(d.Path), rigWblock, 64*rigWblock, syscall.EIO)
+	}
+	reads := func() (n uint64) {
+		for _, d := range g.ns.Store().Stats().Devices {
+			n += d.ReadErrors
+		}
+		return n
+	}
+	g.pass(time.Second)
+	before := reads()
+	if before == 0 {
+		t.Fatal("defrag has read nothing")
+	}
+	g.pass(time.Second)
+	if n := reads() - before; n != 0 {
+		t.Errorf("%d more failed reads of the same wblocks, want none", n)
+	}
+	for _, d := range g.devices {
+		g.world.FailKind(ioring.Read, filepath.Base(d.Path), rigWblock, 64*rigWblock, 0)
+	}
+	for key := range byte(100) {
+		g.wantResult(key, record.OK)
+	}
+	if err := g.ns.Check(); err != nil {
+		t.Error(err)
+	}
+	g.close()
+}
+
+// TestDeleteWhenFull fills the devices to the last wblock that writes may take
+// and deletes everything again: deletes have room, and make some.
+func TestDeleteWhenFull(t *testing.T) {
+	g := newQuietRig(t)
+	request := func(i int) *engine.Request {
+		return &engine.Request{
+			Info2: record.Info2Write, TTL: record.TTLNever,
+			Digest: record.Digest{byte(i), byte(i >> 8), 3, 8: byte(i), 9: byte(i >> 8)},
+		}
+	}
+	write := func(i int) record.Result {
+		r := request(i)
+		r.Ops = []record.Op{{Code: record.OpWrite, Type: record.Blob, Name: []byte("a"), Value: make([]byte, 300)}}
+		return g.do(r)
+	}
+	n := 0
+	for refused := 0; refused < 50; { // on each of the devices
+		if write(n) == record.OK {
+			n++
+			refused = 0
+			continue
+		}
+		refused++
+		g.turn(time.Millisecond)
+	}
+	for i := range n {
+		r := request(i)
+		r.Info2 |= record.Info2Delete
+		res := g.do(r)
+		for try := 0; res == record.DeviceOverload && try < 1000; try++ { // some will be free soon
+			g.turn(10 * time.Millisecond)
+			res = g.do(r)
+		}
+		if res != record.OK {
+			t.Fatalf("delete %d of %d: %v", i, n, res)
+		}
+	}
+	g.pass(5 * time.Second)
+	if res := write(0); res != record.OK {
+		t.Errorf("write after everything was deleted: %v", res)
+	}
+	if err := g.ns.Check(); err != nil {
+		t.Error(err)
+	}
+	g.close()
+}
+
 // TestRealDevice writes through the machine's own queue to a file and reads
 // back after a restart.
 func TestRealDevice(t *testing.T) {
@@ -248,5 +359,75 @@ func TestRealDevice(t *testing.T) {
 				t.Error(err)
 			}
 		}
+	}
+}
+
+// TestSuperviseEnds ends a supervisor in the middle of a pause that an operator
+// has made an hour long.
+func TestSuperviseEnds(t *testing.T) {
+	runtime.LockOSThread() // a queue belongs to a thread
+	defer runtime.UnlockOSThread()
+	newQueue := func() (ioring.Queue, error) {
+		return ioring.New(ioring.Options{Entries: 64, Node: -1, Log: slog.New(slog.DiscardHandler)})
+	}
+	path := filepath.Join(t.TempDir(), "drive")
+	o := engine.DefaultOptions()
+	o.Name = "test"
+	o.Storage.Type = engine.StorageDevice
+	o.Storage.WblockSize = 256 << 10
+	o.Storage.FlushSize = 256 << 10
+	o.Storage.DefragSleep = time.Hour
+	for round := range 2 {
+		dev, err := ioring.OpenDevice(path, ioring.DeviceOptions{Size: 16 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		env := testEnv()
+		env.Devices, env.NewQueue = []*ioring.Device{dev}, newQueue
+		ns, err := engine.Open(o, env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if round == 0 { // leave a wblock that is nearly empty
+			q, err := newQueue()
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := newWorker(t, ns, q)
+			r := &engine.Request{Digest: record.Digest{1}, Now: startTime, Done: func(*engine.Request) {}}
+			asWrite(r, make([]byte, 500))
+			w.Write(r)
+			for _, err := range []error{w.Close(), q.Close()} {
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		} else {
+			superviseBriefly(t, ns)
+		}
+		for _, err := range []error{ns.Close(), dev.Close()} {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// superviseBriefly runs a supervisor until it has something to pause after.
+func superviseBriefly(t *testing.T, ns *engine.Namespace) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- ns.Supervise(ctx) }()
+	for i := 0; ns.Store().Stats().Devices[0].DefragReads == 0 && i < 10000; i++ {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the supervisor pauses on")
 	}
 }

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/ashlardb/ashlar/engine"
@@ -396,6 +397,28 @@ func TestRecordSizeLimit(t *testing.T) {
 	if s := c.ns.Stats(); s.FailRecordTooBig != 3 {
 		t.Errorf("fail_record_too_big %d, want 3", s.FailRecordTooBig)
 	}
+}
+
+// TestReadScratchLimit asks in one read for many copies of a large list, each
+// of which takes memory of its own.
+func TestReadScratchLimit(t *testing.T) {
+	c := newCaller(t, nil)
+	const size = 512 << 10
+	list := append([]byte{0x91, 0xc6, 0, size >> 16, size >> 8 & 0xff, size & 0xff}, make([]byte, size)...)
+	list[6] = byte(record.Blob)
+	c.want("put", c.put(1, func(r *engine.Request) {
+		r.Ops[0].Type, r.Ops[0].Value = record.List, list
+	}), record.OK)
+	reads := func(n int) func(*engine.Request) {
+		return func(r *engine.Request) {
+			r.Info1 = record.Info1Read
+			rangeOfAll := []byte{0x93, 18, 0, 1} // get_range of index 0, one element
+			r.Ops = slices.Repeat([]record.Op{{Code: record.OpCDTRead, Name: []byte("a"), Value: rangeOfAll}}, n)
+		}
+	}
+	c.want("ten copies", c.get(1, reads(10)), record.OK)
+	c.want("more copies than a request may make", c.get(1, reads(1000)), record.TooBig)
+	c.want("afterwards", c.get(1, reads(1)), record.OK)
 }
 
 // TestBinOrder holds to the order in which bins come back: removing one moves

@@ -271,7 +271,7 @@ func (w *Worker) storeChecked(r *Request, meta *record.Meta, bins []record.Named
 // put writes a record and makes the index point to it. With OK the request has
 // been answered or waits for its commit.
 func (w *Worker) put(r *Request, meta *record.Meta, bins []record.NamedValue, size int) record.Result {
-	space, addr, res := w.lane.Reserve(storage.Master, &r.Digest, record.RoundFlat(size))
+	space, addr, res := reserve(w.lane, meta, size)
 	if res != record.OK {
 		return res
 	}
@@ -301,6 +301,17 @@ func (w *Worker) put(r *Request, meta *record.Meta, bins []record.NamedValue, si
 	}
 	w.commit(r, addr)
 	return record.OK
+}
+
+// reserve returns room for a record of size bytes. A tombstone finds some on a
+// device that is full: without it a delete could make none.
+func reserve(l *storage.Lane, meta *record.Meta, size int) ([]byte, record.Address, record.Result) {
+	size = record.RoundFlat(size)
+	space, addr, res := l.Reserve(storage.Master, &meta.Digest, size)
+	if res == record.OutOfSpace && meta.Tombstone {
+		return l.Reserve(storage.Tombstone, &meta.Digest, size)
+	}
+	return space, addr, res
 }
 
 // entryOf is the index entry of a record at addr.

@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	// defragReserve is how many free wblocks of a device only defrag may
-	// take. Small devices keep an eighth of theirs, at least one.
+	// defragReserve is how many free wblocks of a device only defrag and
+	// tombstones may take, which both make room; of the second half only
+	// defrag. Small devices keep an eighth of theirs, at least one.
 	defragReserve = 8
 	// stopRun is how many wblocks in a row without a header of ours end the
 	// scan at cold start. Never are more than one less below the pristine
@@ -32,7 +33,7 @@ type device struct {
 	id      uint64 // XORed into the keys of its wblocks; 0 in a memory store
 	block   int    // unit of I/O in bytes
 	wblocks []wblock
-	reserve int // wblocks that only defrag may take
+	reserve int // wblocks that clients' writes may not take
 
 	header   header
 	fresh    bool // initialised by this Open: nothing to load
@@ -83,8 +84,11 @@ func (d *device) take(k Kind) (uint32, record.Result) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	least := d.reserve
-	if k == Defrag {
+	switch k {
+	case Defrag:
 		least = 0
+	case Tombstone:
+		least = d.reserve / 2
 	}
 	if d.nFreeLocked() <= 2*d.reserve {
 		d.reclaimLocked()

@@ -86,6 +86,15 @@ func TestOpenRefuses(t *testing.T) {
 			m.mustOpen(*o, m.device("a"), m.device("b"))
 			return []*ioring.Device{m.device("b")}
 		}, ErrMissing, "sim/b is one of 2 devices, but 1 are given"},
+		{"a device is replaced by a fresh one", func(m *machine, o *Options) []*ioring.Device {
+			m.mustOpen(*o, m.device("a"), m.device("b"))
+			return []*ioring.Device{m.device("c"), m.device("b")}
+		}, ErrMissing, "device 0 of the set is not among those given, and sim/c is empty"},
+		{"a device is replaced by a fresh one, forced", func(m *machine, o *Options) []*ioring.Device {
+			m.mustOpen(*o, m.device("a"), m.device("b"))
+			o.ForceInit = []string{"sim/c"}
+			return []*ioring.Device{m.device("c"), m.device("b")}
+		}, nil, ""},
 		{"foreign bytes at the start", func(m *machine, o *Options) []*ioring.Device {
 			m.device("a")
 			m.scribble("a", 0, garbage)

@@ -162,12 +162,17 @@ func (s *Store) number(opened []*setup, o *Options) error {
 	if first != nil {
 		set = first.header.set
 	}
+	had := members(opened)
 	next := 0
 	for _, u := range opened {
 		d := u.d
 		if d.fresh {
 			for s.devices[next] != nil {
 				next++
+			}
+			if next < had && !slices.Contains(o.ForceInit, d.dev.Path) {
+				return fmt.Errorf("storage: device %d of the set is not among those given, and %s is empty: name it in force-init to do without what was on the other: %w",
+					next, d.name, ErrMissing)
 			}
 			s.devices[next] = d
 			// A device that is initialised anew has a header of a higher
@@ -195,6 +200,19 @@ func (s *Store) number(opened []*setup, o *Options) error {
 		d.number, d.id = i, h.id
 	}
 	return nil
+}
+
+// members returns how many devices the set had when it was last in use. A
+// header of generation 1 does not tell: that start may have been cut short
+// before the others had theirs.
+func members(opened []*setup) int {
+	n := 0
+	for _, u := range opened {
+		if h := &u.d.header; !u.d.fresh && h.generation > 1 {
+			n = max(n, h.count)
+		}
+	}
+	return n
 }
 
 // usable returns how many bytes of a device are used: whole wblocks, at most

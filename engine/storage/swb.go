@@ -15,12 +15,13 @@ const (
 	Replica               // a write that the master sent
 	Migration             // a record that moved here from another node
 	Defrag                // a record that defrag moves
-	nKinds    = 4
+	Tombstone             // of a delete, where there is no room left for Master
+	nKinds    = 5
 )
 
 // String returns the kind's name.
 func (k Kind) String() string {
-	names := [nKinds]string{"master", "replica", "migration", "defrag"}
+	names := [nKinds]string{"master", "replica", "migration", "defrag", "tombstone"}
 	if int(k) < len(names) {
 		return names[k]
 	}

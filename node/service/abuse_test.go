@@ -196,6 +196,46 @@ func TestSlowReader(t *testing.T) {
 	}, nil)
 }
 
+// TestCloseWithSlowReader: a client that does not read its reply does not hold
+// up the end for as long as such a reply may take otherwise.
+func TestCloseWithSlowReader(t *testing.T) {
+	s := startService(t, nil)
+	c := dial(t, s)
+	c.write(put(1, make([]byte, 900<<10)))
+	c.wantResult("put", record.OK)
+	slow := dial(t, s)
+	slow.Conn.(*net.TCPConn).SetReadBuffer(4096) //nolint:errcheck // then more fits in the sockets
+	slow.write(bytes.Repeat(get(1), 100))
+	eventually(t, "the replies are stuck", func() bool { return s.Stats().Requests >= 4 })
+	done := make(chan error)
+	go func() { done <- s.Close() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Error("the service waits for a client that does not read")
+		slow.Close()
+		<-done
+	}
+}
+
+// TestLoopConnections: a loop takes no more connections than its ring has
+// operations for, however many proto-fd-max allows.
+func TestLoopConnections(t *testing.T) {
+	s := startService(t, func(o *Options) { o.Threads, o.Ring.Limit = 1, 16 })
+	for i := range 4 { // of 16 operations half are for devices, two for each connection
+		c := dial(t, s)
+		c.write(put(i, []byte("x")))
+		c.wantResult("put within the limit", record.OK)
+	}
+	dial(t, s).wantClosed("the fifth connection")
+	if st := s.Stats(); st.Refused != 1 {
+		t.Errorf("refused %d, want 1", st.Refused)
+	}
+}
+
 // TestMemoryLimit: a loop's buffers have an end, and a connection that needs
 // more than is left is closed.
 func TestMemoryLimit(t *testing.T) {
