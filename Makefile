@@ -6,7 +6,7 @@ TOOL    := $(GO) tool -modfile=tools.mod
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X main.version=$(VERSION)
 # What several threads touch. The packages of values compute on one.
-RACE_PKGS := ./internal/epoch ./internal/hist ./arch/numa ./ioring/... ./engine ./engine/index ./engine/storage ./engine/simtest ./node/... ./bench ./act
+RACE_PKGS := ./internal/epoch ./internal/hist ./arch/numa ./ioring/... ./engine ./engine/index ./engine/storage ./engine/simtest ./node/... ./bench
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test unit race lint fmt fuzz sim bench-report conformance crash arm64 gen-check tools-apt vuln
