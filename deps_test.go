@@ -44,8 +44,9 @@ node/txn: internal/assert internal/hist ioring engine engine/record node/proto
 node/info: internal/hist engine node/config node/proto
 node/service: internal/assert internal/hist arch arch/numa ioring engine/record node/proto node/info node/txn
 node: arch/hash arch/numa ioring engine engine/record node/config node/proto node/txn node/info node/service
+act: internal/assert internal/hist internal/report internal/stat arch arch/numa ioring
 bench: internal/hist internal/report internal/stat arch arch/hash arch/numa ioring engine/record engine/msgpack node/proto node/client
-.: arch/hash bench engine node
+.: act arch/hash bench engine node
 `
 
 // TestLayers parses the source files rather than asking the go command, so

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ashlardb/ashlar/act"
 	"github.com/ashlardb/ashlar/arch/hash"
 	"github.com/ashlardb/ashlar/bench"
 	"github.com/ashlardb/ashlar/node"
@@ -54,8 +55,8 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	bench.Version = b.Version
-	cmd.AddCommand(node.Command(b), bench.Command(), node.InfoCommand(), versionCommand(b))
+	act.Version, bench.Version = b.Version, b.Version
+	cmd.AddCommand(node.Command(b), act.Command(), bench.Command(), node.InfoCommand(), act.SizeCommand(), versionCommand(b))
 	return cmd
 }
 

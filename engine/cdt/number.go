@@ -47,15 +47,6 @@ func (w *worker) sum(old []byte, i int, negate bool) ([]byte, bool) {
 	return w.tmp[start:len(w.tmp):len(w.tmp)], true
 }
 
-// summand says whether argument i is a number, nil or left out.
-func (w *worker) summand(i int) bool {
-	if !w.call.has(i) {
-		return true
-	}
-	it := msgpack.Next(w.call.args[i])
-	return it.IsInt() || it.Kind == msgpack.Double || it.Kind == msgpack.Nil
-}
-
 // truncated cuts a float to an integer. What no integer can hold becomes the
 // smallest one, as the processors of the original do it.
 func truncated(f float64) int64 {
