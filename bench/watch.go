@@ -116,6 +116,9 @@ func (w *watch) follow(ctx context.Context) (interrupted bool, err error) {
 		interrupted, over := w.sleep(ctx, wait)
 		now := w.r.clock()
 		ended := o.Duration > 0 && now >= w.started+o.Duration
+		if ended || interrupted {
+			w.r.stop.Store(true) // nothing new is sent while the last block is cut
+		}
 		if now-w.last >= second || ended || over || interrupted {
 			w.cut(now)
 			w.refreshMap()
