@@ -67,4 +67,4 @@ vuln: ## known vulnerabilities in what we import
 # What the tests use beyond Go, gcc and make. A machine without apt or without
 # the right to install goes on; what needs the missing tool says that it skips.
 tools-apt:
-	@./testbed/apt.sh fio qemu-user-static
+	@./testbed/apt.sh fio qemu-user-static chromium
