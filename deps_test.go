@@ -23,6 +23,7 @@ internal/epoch:
 internal/hist: internal/assert
 internal/report:
 internal/stat:
+internal/thread:
 arch:
 arch/hash: arch
 arch/numa:
@@ -44,8 +45,8 @@ node/txn: internal/assert internal/hist ioring engine engine/record node/proto
 node/info: internal/hist engine node/config node/proto
 node/service: internal/assert internal/hist arch arch/numa ioring engine/record node/proto node/info node/txn
 node: arch/hash arch/numa ioring engine engine/record node/config node/proto node/txn node/info node/service
-act: internal/assert internal/hist internal/report internal/stat arch arch/numa ioring
-bench: internal/hist internal/report internal/stat arch arch/hash arch/numa ioring engine/record engine/msgpack node/proto node/client
+act: internal/assert internal/hist internal/report internal/stat internal/thread arch arch/numa ioring
+bench: internal/hist internal/report internal/stat internal/thread arch arch/hash arch/numa ioring engine/record engine/msgpack node/proto node/client
 .: act arch/hash bench engine node
 `
 

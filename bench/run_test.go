@@ -19,6 +19,7 @@ import (
 
 	"github.com/ashlardb/ashlar/arch/numa"
 	"github.com/ashlardb/ashlar/engine/record"
+	"github.com/ashlardb/ashlar/internal/thread"
 	"github.com/ashlardb/ashlar/node/proto"
 )
 
@@ -181,7 +182,7 @@ func TestFreezeShows(t *testing.T) {
 
 // TestStarvedGeneratorIsInvalid pins the generator to a CPU that others burn.
 func TestStarvedGeneratorIsInvalid(t *testing.T) {
-	if _, ok := runDelay(); !ok {
+	if _, ok := thread.RunDelay(); !ok {
 		t.Skip("this kernel does not count the time that threads wait for a CPU")
 	}
 	cpus, err := numa.Affinity()

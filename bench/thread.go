@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ashlardb/ashlar/internal/thread"
 )
 
 // lookAtThread notes what the loop's thread has used and missed of the CPU.
@@ -16,30 +18,9 @@ func (l *loop) lookAtThread() {
 	if unix.Getrusage(unix.RUSAGE_THREAD, &u) == nil {
 		l.cpu.Store(u.Utime.Nano() + u.Stime.Nano())
 	}
-	if ns, ok := runDelay(); ok {
+	if ns, ok := thread.RunDelay(); ok {
 		l.starved.Store(ns)
 	}
-}
-
-// runDelay returns how long the calling thread has waited for a CPU, from the
-// second figure of schedstat; false where the kernel does not count it.
-func runDelay() (int64, bool) {
-	var buf [128]byte
-	f, err := unix.Open("/proc/thread-self/schedstat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return 0, false
-	}
-	n, err := unix.Read(f, buf[:])
-	_ = unix.Close(f)
-	if err != nil || n <= 0 {
-		return 0, false
-	}
-	fields := bytes.Fields(buf[:n])
-	if len(fields) < 2 {
-		return 0, false
-	}
-	ns, err := strconv.ParseInt(string(fields[1]), 10, 64)
-	return ns, err == nil
 }
 
 // clockTicks is the kernel's USER_HZ: the unit of CPU times in /proc, the same

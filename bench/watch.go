@@ -14,6 +14,7 @@ import (
 
 	"github.com/ashlardb/ashlar/engine/record"
 	"github.com/ashlardb/ashlar/internal/hist"
+	"github.com/ashlardb/ashlar/internal/thread"
 )
 
 // Version is the program's version, for the result.
@@ -258,7 +259,7 @@ func (w *watch) generator(res *Result, s *snapshot, operations uint64) {
 		g.CPUUs = float64(cpu) / 1e3 / float64(operations)
 	}
 	g.Starved = -1
-	if _, ok := runDelay(); ok && res.Seconds > 0 {
+	if _, ok := thread.RunDelay(); ok && res.Seconds > 0 {
 		g.Starved = float64(starved) / 1e9 / res.Seconds
 	}
 	if res.Seconds > 0 {
