@@ -30,7 +30,7 @@ func TestKill(t *testing.T) {
 		orderly   bool // SIGTERM instead of SIGKILL
 	}{
 		{"commit", settings{commit: true, flushMax: time.Second}, 0, false},
-		{"flush", settings{flushMax: 20 * time.Millisecond}, time.Second, false},
+		{"flush", settings{flushMax: 20 * time.Millisecond}, 200 * time.Millisecond, false},
 		{"stop", settings{flushMax: time.Second}, 0, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
