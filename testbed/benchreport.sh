@@ -33,7 +33,7 @@ say '# Benchmarks' '' \
 
 say '' '## Ring against fio' '' \
 	'4 KiB O_DIRECT random reads and 1 MiB writes of one file, our queue and fio'"'"'s io_uring engine (registered files, fixed buffers)' \
-	'in turn. `cpu/fio` and `iops/fio` are ours over theirs. Targets: CPU per I/O at most 1.05 of fio at depth 8, 32 and 128, IOPS at' \
+	'in turn. `cpu-ratio` and `io/s-ratio` are ours over theirs. Targets: CPU per I/O at most 1.05 of fio at depth 8, 32 and 128, IOPS at' \
 	'least 0.90, 0.85 and 0.95; writes at least 1.0 at depth 2. NOPs show the ring alone.'
 run "go test ./ioring -run '^\$' -bench Fio -benchtime 1x"
 run "go test ./ioring -run '^\$' -bench Nop"
@@ -41,7 +41,7 @@ run "go test ./ioring -run '^\$' -bench Nop"
 say '' '## A request to the node' '' \
 	'The node against the simplest server in Go that parses the same header: a goroutine a connection, for device reads with a `pread` of 4 KiB.' \
 	'Both are pinned to one CPU, the driver (closed loop, 256-byte records) to the other; server CPU from the kernel'"'"'s accounting.' \
-	'Targets: CPU at most 0.85 of the responder in memory, 0.43 with one device read, p99.9 at most 0.5.'
+	'Targets: CPU at most 0.85 of the responder in memory; with one device read 0.43, and p99.9 at most 0.5, of the responder with `pread`.'
 run "go test ./testbed/floor -run '^\$' -bench . -benchtime 1x -rounds 5 -timeout 30m"
 
 say '' '## Engine and storage' '' \
@@ -65,10 +65,9 @@ say '' '## Digests and checksums' '' \
 	'avx512 0.08 from 32 on (aim 0.045). CRC32C as a share of hash/crc32. The NEON kernel was only run under emulation.'
 run "go test ./arch/hash -run '^\$' -bench Ratio -benchtime 1x"
 
-say '' '## Lists, maps, bits and HyperLogLog' '' \
-	'On the flat bytes of values of 10, 1,000 and 100,000 elements.'
+say '' '## Lists and maps' '' \
+	'On the flat bytes of values of 10, 1,000 and 100,000 elements. Bits and HyperLogLog have no benchmarks yet.'
 run "go test ./engine/cdt -run '^\$' -bench . -benchmem -benchtime 200x"
-run "go test ./engine/particle -run '^\$' -bench . -benchmem -benchtime 200x"
 
 say '' '## The load generator' '' \
 	'64 connections from one CPU against a null responder on the other. `cpu/floor`: CPU per operation over that of a ring client that re-sends' \
